@@ -234,6 +234,7 @@ _ELSEWHERE = {
     "latency": ("time", "speed", "latency_ms", "max_latency", "faster"),
     "memory": ("ram", "peak_memory", "max_memory", "memory_bytes"),
     "macs": ("flops", "mac", "multiply_adds", "madds", "max_macs"),
+    "onnxruntime": ("onnx", "ort"),
     "hidden": ("hidden_sizes", "hidden_layer_sizes", "layers"),
 }
 """What other libraries call some of our parameters."""

@@ -406,6 +406,11 @@ def test_artifact_says_the_same_of_float32_rows(
     runtime: str, mimic: Mimic, blobs: tuple[Rows, Rows], tmp_path: Path
 ) -> None:
     mimic.save(tmp_path / "artifact", runtime)
+    for wrong in ("", "tflite"):
+        with pytest.raises(
+            BadInput, match=rf"^runtime of Mimic\.save must be a known name; got {wrong!r}\. Choose from"
+        ):
+            mimic.save(tmp_path / "other", wrong)
     artifact = attar.load(tmp_path / "artifact")
     assert artifact.classes == ("ant", "bee", "cat")
     assert artifact.candidate.runtime == runtime
@@ -611,7 +616,9 @@ def test_report(mimic: Mimic, of_frame: Mimic) -> None:
 
 @pytest.mark.parametrize("package", ["lightgbm", "xgboost"])
 @pytest.mark.parametrize("objective", ["binary", "multiclass", "regression"])
-def test_a_bare_booster_is_imitated_as_what_it_was_trained_for(package: str, objective: str) -> None:
+def test_a_bare_booster_is_imitated_as_what_it_was_trained_for(
+    package: str, objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draws = np.random.default_rng(0)
     x = draws.normal(size=(120, 3))
     y = (x[:, 0] > 0).astype(int) + (x[:, 1] > 0.5) * (objective == "multiclass")
@@ -636,6 +643,8 @@ def test_a_bare_booster_is_imitated_as_what_it_was_trained_for(package: str, obj
         assert np.corrcoef(mimic.predict(rows), said)[0, 1] > 0.7
         return
     wanted = said.argmax(1) if said.ndim == 2 else (said > 0.5).astype(int)
+    monkeypatch.delattr("attar.estimators.teachers.estimator_of_booster")  # it is read once, when it is fitted
+    assert mimic.predict_proba(rows).argmax(1).tolist() == mimic.logits(rows).argmax(1).tolist()
     assert mimic.classes_.tolist() == list(range(3 if objective == "multiclass" else 2))
     assert np.mean(mimic.predict(rows) == wanted) > 0.7
 
@@ -658,7 +667,10 @@ def test_columns_of_one_name_are_told():
 
 @pytest.mark.parametrize("runtime", ["onnx", None, ["torch"]])
 def test_a_runtime_that_is_none_is_told_before_anything_is_fitted(runtime: Any):
-    with pytest.raises(BadInput, match=rf"must be a known name; got {re.escape(repr(runtime))}"):
+    told = (
+        rf"^runtime of Mimic must be a known name; got {re.escape(repr(runtime))}. (Choose|Did you mean '(onnx|torch))"
+    )
+    with pytest.raises(BadInput, match=told):
         Mimic(LogisticRegression(), runtime=runtime).fit(np.ones((9, 2)), [0, 1, 0] * 3)
 
 

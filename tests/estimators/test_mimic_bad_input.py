@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,19 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import scipy.sparse
+import skops.io
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import IsolationForest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+import attar
 from attar.errors import BadInput
 from attar.estimators.mimic import Mimic
 
@@ -108,6 +116,108 @@ def test_y_of_other_length_or_complex_is_told_in_a_line():
     for teacher, what in ((LogisticRegression(), "classes"), (LinearRegression(), "numbers")):
         with pytest.raises(BadInput, match=rf"must hold {what}; got complex numbers \(complex128\)\. Give their parts"):
             Mimic(teacher, **QUICK).fit(X, X[:, 0] + 1j)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "told"),
+    [
+        (
+            "big.onnx",
+            r"the path 'big\.onnx'. Give attar\.as_teacher\('big\.onnx', columns=attar\.Columns\.infer\(X\)\)",
+        ),
+        (Path("trees.skops"), r"Give attar\.as_teacher\('trees\.skops', "),
+        ("forest.joblib", "that of a pickle. Give what it holds: load it with joblib"),
+        ("forest", "'forest'. Give a classifier or regressor with predict_proba or predict"),
+        (LogisticRegression, r"Give an instance of this class, such as LogisticRegression\(\)\."),
+        (torch.nn.Linear(2, 2), r"a Linear\. Give attar\.as_teacher of it\."),
+    ],
+)
+def test_what_is_given_in_place_of_a_teacher_is_told(teacher: Any, told: str):
+    with pytest.raises(BadInput, match=rf"^teacher of Mimic must be a classifier or a regressor; got .*{told}"):
+        Mimic(teacher, **QUICK).fit(X)
+
+
+def test_a_teacher_in_a_file_is_read_in_the_way_that_the_error_says(tmp_path: Path):
+    frame = pd.DataFrame({"size": X[:, 0], "color": np.where(X[:, 1] > 0, "red", "blue")})
+    encoded = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")
+    skops.io.dump(make_pipeline(encoded, DecisionTreeClassifier(max_depth=1)).fit(frame, NAMES), tmp_path / "a.skops")
+    teacher = attar.as_teacher(str(tmp_path / "a.skops"), columns=attar.Columns.infer(frame))
+    assert Mimic(teacher, **QUICK).fit(frame, NAMES).report_.teacher["accuracy"] == 1.0
+
+
+class Repeating(ClassifierMixin, BaseEstimator):
+    """One that says the same of every row, or of every second: the last column has their numbers."""
+
+    def __init__(self, shares: Any) -> None:
+        self.shares, self.classes_ = shares, np.array(["no", "yes"])
+
+    def predict_proba(self, rows: Any) -> Any:
+        shares = np.asarray(self.shares, float).reshape(-1, 2)
+        return shares[rows[:, -1].round().astype(int) % len(shares)]
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        ([0.3, 0.7], "gives every given example the same prediction, 'yes' (50.0%)"),
+        ([[0.2, 0.8], [0.8, 0.2]], "is at chance: 50.0% of 60 given examples are right, and always predicting 'no' "),
+        ([[0.8, 0.2], [0.8, 0.2], [0.2, 0.8], [0.2, 0.8]], None),
+    ],
+)
+def test_a_teacher_that_answers_by_chance_is_told(shares: Any, told: str | None, caplog: pytest.LogCaptureFixture):
+    rows, labels = np.column_stack([X, np.arange(60)]), np.resize(["no", "no", "yes", "yes"], 60)
+    with caplog.at_level(logging.WARNING, "attar"):
+        Mimic(Repeating(shares), **QUICK).fit(rows, labels)
+        found = [one for one in caplog.messages if "given example" in one]
+        assert len(found) == (told is not None) and all(f"the teacher, a Repeating, {told}" in one for one in found)
+        caplog.clear()
+        Mimic(Repeating(shares), **QUICK).fit(rows)
+        assert not [one for one in caplog.messages if "given example" in one], "nothing is known of them"
+
+
+def test_a_regressor_that_is_no_better_than_the_mean_is_told(caplog: pytest.LogCaptureFixture):
+    # Of 0 to 59 the standard deviation is the root of (60 * 60 - 1) / 12, which is 17.3.
+    line = LinearRegression().fit(np.arange(60).reshape(-1, 1), np.arange(60))
+    with caplog.at_level(logging.WARNING, "attar"):
+        Mimic(line, **QUICK).fit(np.arange(60.0).reshape(-1, 1), np.arange(60)[::-1])
+    (told,) = [one for one in caplog.messages if "the teacher" in one]
+    assert told.startswith("the teacher, a LinearRegression, is at chance: RMSE 34.6 on 60 given examples, and always")
+    assert "predicting their mean gives 17.3: see whether it was fitted on such rows" in told
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], r"^X must have at least 1 row; got 0 sample\(s\)\. Give more rows\.$"),
+        (np.zeros((0, 2)), "^X must have at least 1 row"),
+        (
+            X[:, :1],
+            r"^X has 1 features, .* expecting 2 .*Give the columns of the rows .*, in their order, \['a', 'b'\]\.$",
+        ),
+        (np.zeros((2, 2, 2)), r"^X of Mimic must be \[rows, columns\]; got \(2, 2, 2\)\. Lay each row flat"),
+        ("rows.csv", r"got a str\. Read the file before, for instance with pandas\.read_csv"),
+        (pd.DataFrame({"a": [1.0]}), r"^The rows have no column 'b'; they have \['a'\]\. Add 'b', with None where"),
+        (pd.DataFrame({"a": [1.0], "b": 1.0, "c": 1.0}), r"^The rows have columns that are not known: \['c'\]\. Leave"),
+        (
+            pd.DataFrame(X),
+            r"^The rows have no column 'a' or 'b'; they have \['0', '1'\]\. If they are the same columns",
+        ),
+        (pd.DataFrame({"c": [1.0]}), r"'a' or 'b'; they have \['c'\]\. Add them, with None where a value is not known"),
+    ],
+)
+def test_rows_that_are_not_those_of_the_fit_are_told(given: Any, told: str):
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    fitted = Mimic(LogisticRegression().fit(frame, NAMES), **QUICK).fit(frame)
+    with pytest.warns() if isinstance(given, np.ndarray) and given.shape == (60, 1) else nullcontext():
+        with pytest.raises(BadInput, match=told):
+            fitted.predict(given)
+    assert fitted.predict(frame[["b", "a"]]).tolist() == fitted.predict(frame).tolist()
+
+
+def test_names_are_told_that_columns_of_an_array_have_not():
+    fitted = Mimic(LogisticRegression().fit(X, NAMES), **QUICK).fit(X)
+    with pytest.raises(BadInput, match=r"read off an array, which has no names: give an array of 2 columns\.$"):
+        fitted.predict({"a": 1.0, "b": 2.0})
 
 
 def test_texts_are_no_values():

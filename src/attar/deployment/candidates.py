@@ -48,11 +48,13 @@ def candidates(
     return found
 
 
-def candidate_of(name: object) -> Candidate:
+def candidate_of(name: object, parameter: str = "candidate", of: str = "deploy") -> Candidate:
     """The candidate that a name means: of one for every student, or of a precision for those that `quantize` made.
 
     Args:
         name: A candidate's, or a runtime's, which means the first that the runtime has.
+        parameter: What the user calls it.
+        of: Of what it is a parameter.
 
     Raises:
         BadInput: If no candidate is called so.
@@ -62,7 +64,7 @@ def candidate_of(name: object) -> Candidate:
         every = [*_offered(runtime, None), *_quantized(runtime)]
         known |= {candidate.name: candidate for candidate in every} | {runtime: every[0]}
     if not isinstance(name, str) or name not in known:
-        raise must("candidate", "deploy", "a known name", name, near(str(name), known))
+        raise must(parameter, of, "a known name", name, near(str(name), known))
     return known[name]
 
 

@@ -207,8 +207,7 @@ def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64
         given, dtype=np.float64, ensure_2d=False, ensure_all_finite=False, input_name="y"
     )
     values = values if several and values.ndim == 2 else np.asarray(column_or_1d(values, warn=True))
-    wrong = ~(np.abs(values) <= LARGEST)
-    _refuse_where(wrong, values, "a number for every row, from -1e38 to 1e38")
+    _refuse_where(~(np.abs(values) <= LARGEST), values, "a number for every row, from -1e38 to 1e38")
     return values
 
 

@@ -18,14 +18,13 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from attar.data.in_memory import outputs_of
 from attar.deployment.artifact import Artifact
 from attar.deployment.backends import PORTABLE
 from attar.deployment.candidates import candidate_of
 from attar.deployment.deploy import deploy
-from attar.errors import BadInput, shown
 from attar.estimators import teachers
 from attar.estimators.build import MimicBuilder, task_of
 from attar.estimators.choice import chosen
@@ -35,11 +34,10 @@ from attar.estimators.outputs import outputs_for
 from attar.estimators.plan import checked, seed_of
 from attar.estimators.report import Clock, Report, figures
 from attar.estimators.rows import (
-    LEAST,
-    as_rows,
     blocks_of,
     counted,
     head,
+    held_against,
     is_frame,
     sample_weights,
     warn_about_columns,
@@ -54,10 +52,10 @@ from attar.estimators.truth import (
     refuse_one_class,
     truth_of,
     values_to_judge_by,
+    warn_of_chance,
 )
 from attar.network.entry_point import entry_point
 from attar.tables.columns import Columns
-from attar.tables.rows import by_name
 from attar.training.progress import Progress, silent
 
 _BLOCK = 1 << 24
@@ -161,8 +159,11 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                 four (fewer of more than 64 columns) and 0.
             labels: Share of the labels in what the network learns of real rows, above 0 with y alone; None chooses
                 between 0 and, of real rows alone, a half or all, and is 0 without y.
-            time: How long that choice may take, in seconds or as "2m"; 0 chooses nothing. None lets it take up to five
-                trainings, with a copy of the teacher fitted on 8,000 rows at most: see `attar.estimators.choice`.
+            time: How long the choice of curves, rows and labels may take, in seconds or as "2m"; 0 chooses nothing.
+                The clock is looked at between trainings alone: copies of the teacher are fitted (on 8,000 rows at
+                most) and a first training is done in any case; another one where it would end in time if it took
+                the mean of those before; one more, of how long to train, where half of the time is left. None does
+                up to five. The teacher's own fit and the final training are no part of it.
             include_original: Whether the network learns from the real rows too.
             rows_at_once: About how many rows the teacher is asked at once, at most, as some take few; 4,096 if None. It
                 is asked once about each row, real or synthetic, after up to 100 that show what it gives.
@@ -217,21 +218,18 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             ValueError: If rows and labels do not fit together, as scikit-learn finds.
         """
         plan = checked(seed=seed_of(self.random_state), **self.get_params(deep=False))
-        candidate_of(self.runtime)
+        candidate_of(self.runtime, "runtime", "Mimic")
         refuse_labels_of_nothing(plan.labels, y)
         teacher: Any = teachers.as_estimator(self.teacher)
         kind = teachers.kind_of(teacher)
         if kind is None:
-            raise BadInput(
-                f"The teacher of Mimic is {shown(self.teacher)}. Give a classifier or regressor with predict_proba or "
-                "predict, or one of Attar's teachers."
-            )
+            raise teachers.no_teacher(self.teacher)
         ready = teachers.is_fitted(teacher)
         if not ready and y is None:
             raise teachers.not_fitted(self.teacher)
         for name in [name for name in vars(self) if name.endswith("_")]:
             delattr(self, name)  # of an earlier fit: if this one fails, they are of other rows
-        given = self._table(X, reset=True)
+        given = held_against(X, self, None)
         truth = truth_of(y, given, self.teacher, kind, ready)
         given, truth, sample_weight = counted(given, truth, sample_weight)
         if not ready and kind == "classifier" and truth is not None and truth.ndim == 1:
@@ -262,6 +260,7 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         origin = None if origin is None else np.resize(origin, outputs.shape[1])
         task = task_of(kind, classes, label_names(y, outputs.shape[1]), outputs.shape[1])
         target = as_target(labels, values)
+        warn_of_chance(task, teacher, outputs, target)
         by: Literal["teacher", "truth"] = "truth" if ready and target is not None else "teacher"
         with clock("choice"):
             about: dict[str, Any] = {"columns": columns, "matrix": matrix, "outputs": outputs, "task": task}
@@ -317,18 +316,6 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         )
         return self
 
-    def _table(self, X: Any, *, reset: bool) -> Any:
-        """Rows, checked against those of the fit."""
-        if not reset and by_name(X) is not None:
-            return X
-        given = as_rows(X, self, least=LEAST if reset else 1)
-        if reset or not is_frame(given):
-            return validate_data(self, given, skip_check_array=True, reset=reset)
-        if not self._by_name:  # what counts is the position, and scikit-learn warns that there were no names
-            validate_data(self, given, skip_check_array=True, reset=False)
-            return np.asarray(given)
-        return given
-
     # -- predicting --------------------------------------------------------------------------------------------------
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -342,13 +329,13 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         outputs = outputs if self._origin is None else outputs + self._origin
         return outputs[:, 0] if self._flat and outputs.shape[1] == 1 else outputs
 
-    @available_if(lambda self: teachers.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
+    @available_if(lambda self: self._tells_classes())  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Probabilities, float64 ``[rows, classes]`` in the order of ``classes_``; ``[rows, labels]``, of each."""
         outputs = self._outputs_of(X)
         return np.asarray(expit(outputs) if self._task.target == "log_odds" else softmax(outputs, axis=1))
 
-    @available_if(lambda self: teachers.kind_of(self.teacher) == "classifier")  # type: ignore[untyped-decorator]
+    @available_if(lambda self: self._tells_classes())  # type: ignore[untyped-decorator]
     def logits(self, X: Any) -> npt.NDArray[np.float64]:
         """Logits, float64 ``[rows, classes]`` in the order of ``classes_``; of labels the log-odds, of each."""
         return self._outputs_of(X)
@@ -359,11 +346,16 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         scored = r2_score if self._task.target == "values" else accuracy_score
         return float(scored(y, predicted, sample_weight=sample_weight))
 
+    def _tells_classes(self) -> bool:
+        """Whether the teacher is a classifier; once it is known, no booster is read again for that."""
+        return teachers.kind_of(getattr(self, "teacher_", self.teacher)) == "classifier"
+
     def _outputs_of(self, X: Any) -> npt.NDArray[np.float64]:
-        check_is_fitted(self, "network_")
+        if not hasattr(self, "network_"):  # asked first: the check collects all tags, for which a booster is read
+            check_is_fitted(self, "network_")
         outputs = [
-            outputs_for(self.network_, self.columns_.encode(self._table(block, reset=False), unseen=self.unseen))
-            for block in blocks_of(X, _BLOCK)
+            outputs_for(self.network_, self.columns_.encode(rows, unseen=self.unseen))
+            for rows in (held_against(block, self, self._by_name) for block in blocks_of(X, _BLOCK))
         ]
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
@@ -379,9 +371,10 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             DeploymentError: If it cannot run the network.
         """
         check_is_fitted(self, "network_")
+        wanted = self.runtime if runtime is None else runtime
         return deploy(
             self.network_,
-            runtime or self.runtime,
+            candidate_of(wanted, "runtime", "Mimic.save") if isinstance(wanted, str) else wanted,
             path,
             example=self._seen[:1],
             task=self._task,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import issparse  # type: ignore[import-untyped]
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from attar.data.limits import allowed
 from attar.data.weights import weights_of
-from attar.errors import BadInput, Words, must
+from attar.errors import BadInput, Words, must, shown
 from attar.formatting import size as bytes_text
 from attar.regular_arrays import regular_array, unmasked
 from attar.tables.columns import Columns, written
@@ -51,22 +54,21 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         least: How many rows there must be.
 
     Raises:
-        BadInput: If a frame has too few rows, lists differ in length, the rows are records or dicts, or a sparse matrix
-            would take more than half of the memory.
-        ValueError: If the array is not two-dimensional, is complex, or has too few rows or no columns.
+        BadInput: If there are too few rows, lists differ in length, the rows are records or dicts, an array has more
+            than two axes, or a sparse matrix would take more than half of the memory.
+        ValueError: If the array has one axis or none, is complex, or has no columns.
     """
     if is_frame(given):
         if len(getattr(given, "shape", ())) != 2:  # a stream of Arrow tells no shape
             given = as_arrow(given)
         distinct(str(one) for one in getattr(given, "column_names", given.columns))
         count = int(given.shape[0])
-        if count < least:
-            raise BadInput(
-                f"X must have at least {least} row{'s' * (least > 1)}; got {count} sample(s). Give more rows."
-            )
+        _check_count(count, least)
         return given
     if issparse(given):
         given = dense(given)
+    if isinstance(given, str | PathLike):
+        as_arrow(given)  # raises, and says how a file is read
     if by_name(given) is not None:
         rule, got = (
             "an array, a DataFrame, an Arrow table or a sparse matrix",
@@ -84,14 +86,55 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         refuse_records(given)
     if isinstance(given, np.ma.MaskedArray):
         given = unmasked(given)
+    shape = np.shape(given)
+    if len(shape) > 2:
+        raise must("X", type(estimator).__name__, "[rows, columns]", shape, "Lay each row flat: X.reshape(len(X), -1)")
+    if shape[:1] == (0,) or (len(shape) == 2 and shape[1]):
+        _check_count(shape[0], least)
     return check_array(
         given,
         dtype=None,
         ensure_all_finite=False,  # missing values and infinities are judged column by column
-        ensure_min_samples=least,
         estimator=estimator,
         input_name="X",
     )
+
+
+def _check_count(count: int, least: int) -> None:
+    """See that there are rows enough.
+
+    Raises:
+        BadInput: If there are fewer.
+    """
+    if count < least:
+        raise BadInput(f"X must have at least {least} row{'s' * (least > 1)}; got {count} sample(s). Give more rows.")
+
+
+def held_against(given: Any, estimator: BaseEstimator, named: bool | None) -> Any:
+    """Rows as they came, or as an array, once they are checked and have the columns of the fit.
+
+    Args:
+        given: What `as_rows` takes; to predict on, also rows by name, such as dicts.
+        estimator: The mimic.
+        named: Whether the columns of its fit had names; None for the rows of the fit themselves.
+
+    Raises:
+        BadInput: If there are more or fewer columns than in the fit, where these had no names.
+    """
+    fitting = named is None
+    if not fitting and by_name(given) is not None:
+        return given
+    rows = as_rows(given, estimator, least=LEAST if fitting else 1)
+    if named and is_frame(rows):
+        return rows  # found by their names
+    try:
+        rows = validate_data(estimator, rows, skip_check_array=True, reset=fitting)
+    except ValueError as error:
+        names = getattr(estimator, "feature_names_in_", None)
+        these = "" if names is None else f", {shown(list(names))}"
+        raise BadInput(f"{error} Give the columns of the rows that it was fitted on, in their order{these}.") from error
+    # Of rows without names the place counts; scikit-learn warns of a frame.
+    return rows if fitting else np.asarray(rows)
 
 
 def dense(given: Any) -> npt.NDArray[Any]:

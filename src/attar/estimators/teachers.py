@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
-from attar.errors import BadInput, shown
+from attar.errors import BadInput, Words, must, shown
 from attar.estimators.rows import Kind, head, is_frame
 from attar.tables.columns import Columns
 from attar.teachers.boosters import estimator_of_booster, is_booster
@@ -19,6 +21,7 @@ from attar.teachers.estimator import EstimatorTeacher, RegressorTeacher
 from attar.teachers.estimator_rows import classes_in, predicts_values
 from attar.teachers.in_blocks import InBlocks
 from attar.teachers.labels import LabelsTeacher, gives_labels
+from attar.teachers.model_file import FILES, refused_file
 from attar.teachers.onnx import OnnxTeacher
 from attar.teachers.teacher import Teacher, target_of
 from attar.teachers.unfitted_copy import unfitted_copy
@@ -214,7 +217,8 @@ def _ordered(teacher: Teacher, classes: npt.NDArray[Any] | None, columns: Column
             "classes."
         )
     if isinstance(teacher, EstimatorTeacher) and classes is not None:
-        return EstimatorTeacher(teacher.estimator, columns=teacher.columns, classes=classes.tolist())
+        form: dict[str, Any] = {"columns": teacher.columns, "decode": teacher.decode}
+        return EstimatorTeacher(teacher.estimator, **form, classes=classes.tolist())
     return teacher.of_columns(columns) if isinstance(teacher, OnnxTeacher) else teacher
 
 
@@ -276,6 +280,25 @@ class DecodingEstimator:
 
     def __repr__(self) -> str:
         return f"{type(self.estimator).__name__} in its own form"
+
+
+def no_teacher(given: object) -> BadInput:
+    """The error for what neither tells classes apart nor predicts values, with what to give in its place."""
+    what, remedy = (
+        shown(given),
+        "Give a classifier or regressor with predict_proba or predict, or one of Attar's teachers",
+    )
+    if isinstance(given, type):
+        remedy = f"Give an instance of this class, such as {given.__name__}()"
+    elif isinstance(given, str | Path) and Path(given).suffix.lower() in (".onnx", *FILES):
+        what = f"the path {what}"
+        remedy = f"Give attar.as_teacher({str(given)!r}, columns=attar.Columns.infer(X)), which reads the file"
+    elif isinstance(given, str | Path) and refused_file(str(given)):
+        what = f"the path {what}, which is that of a pickle"
+        remedy = "Give what it holds: load it with joblib, pickle or torch where you trust it"
+    elif isinstance(given, nn.Module | list | tuple):
+        what, remedy = f"a {type(given).__name__}", "Give attar.as_teacher of it"
+    return must("teacher", "Mimic", "a classifier or a regressor", Words(what), remedy)
 
 
 def not_fitted(teacher: object) -> BadInput:

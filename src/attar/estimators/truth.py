@@ -14,6 +14,7 @@ from attar.errors import BadInput, must
 from attar.estimators import teachers
 from attar.estimators.labels import as_labels, as_several_labels, as_values, codes, is_several
 from attar.estimators.rows import Kind
+from attar.tasks.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,26 @@ def check_as_many(labels: npt.NDArray[np.int64], outputs: Tensor, teacher: objec
         raise BadInput(
             f"y of Mimic.fit has {labels.shape[1]} columns, and the teacher, a {type(teacher).__name__}, tells "
             f"{outputs.shape[1]} labels. Give one column for each of its labels."
+        )
+
+
+def warn_of_chance(task: Task, teacher: object, outputs: Tensor, truth: Tensor | None) -> None:
+    """Log what there is to say of a teacher that is no better than a constant, or than guessing, on the rows given.
+
+    One that was fitted on these rows knows them, so that only a really bad one is told.
+
+    Args:
+        task: What outputs mean.
+        teacher: For the message.
+        outputs: ``[rows, outputs]``, what it says of the rows.
+        truth: What is true of them, as the task has it; None where that is not known.
+    """
+    if truth is None:
+        return
+    found = task.chance(outputs.double().numpy(), truth.numpy(), "given").sentence
+    if found is not None:
+        log.warning(
+            "the teacher, a %s, %s: see whether it was fitted on such rows and classes", type(teacher).__name__, found
         )
 
 
