@@ -31,6 +31,7 @@ from attar.network.weights import save_weights
 from attar.pipeline.steps import STEPS
 from attar.recipes import from_data
 from attar.recipes.plan import plan
+from attar.recipes.read import from_document
 from attar.recipes.schema.recipe import BudgetSection
 from attar.recipes.schema.search import SearchSection
 from attar.search.evaluate import lasting
@@ -162,6 +163,13 @@ def test_several_inputs_go_as_the_page_of_data_says(folder: Path, monkeypatch: p
     (folder / "cases.toml").write_text(text + "student.training.epochs = 1\n")
     said = str(plan("cases.toml"))
     assert "onnxruntime fp32" in said and "272 parameters" in said
+
+
+def test_the_steps_of_a_table_are_those_that_the_page_of_data_says(folder: Path) -> None:
+    (text,) = (one for one in _blocks(DOCS / "own-data.md", "toml") if "[[student.steps]]" in one)
+    recipe = from_document(tomllib.loads(text))
+    assert [step.use for step in recipe.student.all_steps] == ["distill", "quantize"]
+    assert recipe.student.network == "small"
 
 
 def test_a_classifier_of_text_is_made_small_as_the_page_of_teachers_says(folder: Path) -> None:

@@ -243,7 +243,12 @@ def test_data_and_a_teacher_need_no_recipe(
     assert "student.network must be one of 'tiny', 'small', 'medium'" in said
     assert "leave out student.network (--student), or search (--time, --strategy)." in said
     assert run(["compress", str(blobs), "--dry-run"]) == 2
-    assert capsys.readouterr().err.endswith("Name data and teacher: attar compress my.npz --teacher big.onnx.\n")
+    taught = f"Write attar compress {blobs} --teacher big.onnx; with --dry-run it says how the data are read.\n"
+    assert capsys.readouterr().err.endswith(taught)
+    assert run([str(blobs), "--dry-run"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "is a file, and a command begins with a verb. Write attar compress before it.\n"
+    )
     assert list(tmp_path.iterdir()) == [tmp_path / "big.onnx"]
 
 

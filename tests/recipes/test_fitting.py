@@ -24,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from attar.data.datasets import Dataset, from_arrays, load
 from attar.errors import BadInput
-from attar.recipes.data import data_of, said_of_rows
+from attar.recipes.data import data_of, rows_in_words
 from attar.recipes.data_guards import (
     dates_among_names,
     either,
@@ -259,11 +259,11 @@ def test_rows_without_a_label_and_what_rows_count_are_said(tmp_path: Path):
     plain = recipe_of({"name": "rows", "data": {**data, "ignore": ["count"]}, "teacher": teacher})
     weighted = recipe_of({"name": "rows", "data": {**data, "weights": "count"}, "teacher": teacher})
     without = "30 training rows have no label: what the teacher says of them is all that is learned there"
-    assert said_of_rows(plain, data_of(plain, silent)) == [without]
-    assert said_of_rows(weighted, data_of(weighted, silent))[1:] == ["training rows count by 'count', test rows once"]
+    assert rows_in_words(plain, data_of(plain, silent)) == [without]
+    assert rows_in_words(weighted, data_of(weighted, silent))[1:] == ["training rows count by 'count', test rows once"]
     one = data_of(plain, silent).train.rows(slice(29, None))
     labeled = replace(data_of(plain, silent), train=one)
-    assert said_of_rows(plain, labeled) == [without.replace("30", "1").replace("rows have", "row has")]
+    assert rows_in_words(plain, labeled) == [without.replace("30", "1").replace("rows have", "row has")]
 
 
 @pytest.mark.parametrize("value", ["rows.csv", 0.3])

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from attar.errors import BadInput
 from attar.recipes.compress import compress
+from attar.recipes.files import check_recipe_file
 from attar.recipes.from_data import asked_recipe, recipe_from_data, teacher_table
 from attar.recipes.plan import plan
 
@@ -104,3 +105,12 @@ def test_weights_beside_an_onnx_file_count_as_the_teachers(tmp_path: Path, monke
     both = Path("big.onnx").stat().st_size + Path("big.bin").stat().st_size
     assert planned.search[1].endswith(f" to {both // 4:,}") and both > 4 * 4500
     assert "at most 0.1x the teacher's size on disk (about 1.8" in planned.budget
+
+
+def test_data_without_a_teacher_are_told_the_whole_command(tmp_path: Path):
+    (tmp_path / "mine.csv").write_text("age,paid\n1,yes\n")
+    with pytest.raises(BadInput) as found:
+        check_recipe_file(tmp_path / "mine.csv", [])
+    command = f"attar compress {tmp_path / 'mine.csv'} --teacher big.onnx --set data.target=COLUMN"
+    more = "; with --dry-run it says how the data are read. The first line of the data is 'age,paid'."
+    assert str(found.value).endswith(f"Write {command}{more}")

@@ -206,6 +206,10 @@ def _usable(arguments: list[str]) -> None:
     from attar.errors import BadInput, shown
     from attar.recipes.files import no_text, too_long
 
+    if arguments and arguments[0] not in {one.name for one in app.registered_commands} and Path(arguments[0]).is_file():
+        raise BadInput(
+            f"{shown(arguments[0], 60)} is a file, and a command begins with a verb. Write attar compress before it."
+        )
     for word in arguments:
         name, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if name and not equals:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from attar.data.empty_rows import without_empty_rows
 from attar.data.limits import allowed, printable, too_large
 from attar.errors import BadInput, CorruptFile, Words, must
 from attar.tables.cells import MISSING, Cells
@@ -102,6 +103,7 @@ def read_csv(
     content = _utf8(path, encoding)
     if stated := _STATED.match(content):
         content = content[stated.end() :]
+    content = without_empty_rows(printable(path.name), content)
     first = content[: 1 << 20].split(b"\n", 1)[0]
     outside = _QUOTED.sub(b"", first)
     separator = (

@@ -52,7 +52,7 @@ def data_of(recipe: Recipe, progress: Progress) -> Dataset:
     return dataset if names is None or not known or len(names) != dataset.task.shape[0] else renamed(dataset, names)
 
 
-def said_of_rows(recipe: Recipe, dataset: Dataset) -> list[str]:
+def rows_in_words(recipe: Recipe, dataset: Dataset) -> list[str]:
     """What sets training rows apart: those without a label, and what they count."""
     found, count = [], dataset.unlabeled
     if count:

@@ -103,6 +103,8 @@ def check_recipe_file(file: Path, ready: Iterable[str], verb: str = "attar compr
             else 'teacher.onnx = ["..."] or teacher.weights = ["..."]'
         )
         what = "data" if file.suffix.lower() in _DATA else "a model"
+        if verb == "attar compress" and what == "data":
+            raise BadInput(_data_alone(file))
         if verb == "attar compress":
             begin = "Name data and teacher: attar compress my.npz --teacher big.onnx"
         raise BadInput(f"{file} is {what}, and {verb} needs a recipe, which names it as {key}. {begin}.")
@@ -122,6 +124,21 @@ def check_recipe_file(file: Path, ready: Iterable[str], verb: str = "attar compr
     size = file.stat().st_size
     if size > MOST_BYTES:
         raise BadInput(f"{file} has {size:,} bytes, and a recipe at most {MOST_BYTES:,}. Is it the file that you mean?")
+
+
+def _data_alone(file: Path) -> str:
+    """What to write where data are named without a teacher, and for a table of texts with which columns."""
+    suffix, target, begins = file.suffix.lower(), "", ""
+    if suffix in (".csv", ".tsv", ".parquet", ".feather", ".arrow"):
+        target = " --set data.target=COLUMN"
+    if suffix in (".csv", ".tsv") and file.is_file():
+        with file.open("rb") as opened:
+            line = opened.readline(2000).decode("utf-8", "replace").strip()
+        begins = f" The first line of the data is {shown(line, 200)}."
+    return (
+        f"{file} is data, and attar compress needs the model that is to be made small, too. Write attar compress "
+        f"{shlex.quote(str(file))} --teacher big.onnx{target}; with --dry-run it says how the data are read.{begins}"
+    )
 
 
 def _near_files(file: Path, ready: Iterable[str]) -> str:

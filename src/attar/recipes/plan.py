@@ -24,7 +24,7 @@ from attar.pipeline.workers import Workers
 from attar.recipes.checks import check_budget, check_device, check_networks, check_steps
 from attar.recipes.completed import completed
 from attar.recipes.context import Context, with_threads
-from attar.recipes.data import data_of, said_of_rows
+from attar.recipes.data import data_of, rows_in_words
 from attar.recipes.data_guards import of_data
 from attar.recipes.doubts import doubts
 from attar.recipes.estimate import check_room, seconds_per_step, stored
@@ -248,7 +248,7 @@ def _plan(recipe: Recipe, folder: Path, device: str, progress: Progress) -> Plan
     return Plan(
         name=recipe.name,
         folder=str(folder),
-        data="; ".join([repr(dataset), *said_of_rows(recipe, dataset)]),
+        data="; ".join([repr(dataset), *rows_in_words(recipe, dataset)]),
         columns={} if dataset.columns is None else {one.name: str(one) for one in dataset.columns},
         teacher_members=_models(recipe.teacher),
         teacher_macs=teacher,
