@@ -643,6 +643,8 @@ def test_a_bare_booster_is_imitated_as_what_it_was_trained_for(
         assert np.corrcoef(mimic.predict(rows), said)[0, 1] > 0.7
         return
     wanted = said.argmax(1) if said.ndim == 2 else (said > 0.5).astype(int)
+    again = pickle.loads(pickle.dumps(mimic.teacher_))
+    np.testing.assert_array_equal(again.predict_proba(x), mimic.teacher_.predict_proba(x))
     monkeypatch.delattr("attar.estimators.teachers.estimator_of_booster")  # it is read once, when it is fitted
     assert mimic.predict_proba(rows).argmax(1).tolist() == mimic.logits(rows).argmax(1).tolist()
     assert mimic.classes_.tolist() == list(range(3 if objective == "multiclass" else 2))

@@ -56,6 +56,7 @@ from attar.estimators.truth import (
 )
 from attar.network.entry_point import entry_point
 from attar.tables.columns import Columns
+from attar.teachers.boosters import is_booster
 from attar.training.progress import Progress, silent
 
 _BLOCK = 1 << 24
@@ -347,12 +348,14 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         return float(scored(y, predicted, sample_weight=sample_weight))
 
     def _tells_classes(self) -> bool:
-        """Whether the teacher is a classifier; once it is known, no booster is read again for that."""
-        return teachers.kind_of(getattr(self, "teacher_", self.teacher)) == "classifier"
+        return teachers.kind_of(self._teacher_once_read()) == "classifier"
+
+    def _teacher_once_read(self) -> Any:
+        """The teacher as it was given; a booster in the form of an estimator, once it was read as that."""
+        return getattr(self, "teacher_", self.teacher) if is_booster(self.teacher) else self.teacher
 
     def _outputs_of(self, X: Any) -> npt.NDArray[np.float64]:
-        if not hasattr(self, "network_"):  # asked first: the check collects all tags, for which a booster is read
-            check_is_fitted(self, "network_")
+        check_is_fitted(self, "network_")
         outputs = [
             outputs_for(self.network_, self.columns_.encode(rows, unseen=self.unseen))
             for rows in (held_against(block, self, self._by_name) for block in blocks_of(X, _BLOCK))
@@ -386,4 +389,4 @@ class Mimic(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         )
 
     def __sklearn_tags__(self) -> Tags:
-        return mimicked(super().__sklearn_tags__(), self.teacher)
+        return mimicked(super().__sklearn_tags__(), self._teacher_once_read())

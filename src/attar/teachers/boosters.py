@@ -223,6 +223,21 @@ class _CatBoost(Trees):
         return np.asarray(self.model.predict(matrix, prediction_type=answer), np.float64)
 
 
+def _read_again(package: str, model: bytes) -> _Booster:
+    """The estimator of a booster whose state was kept."""
+    if package == "LightGBM":
+        import lightgbm
+
+        return estimator_of_booster(lightgbm.Booster(model_str=model.decode()))
+    if package == "XGBoost":
+        import xgboost
+
+        return estimator_of_booster(xgboost.Booster(model_file=bytearray(model)))
+    import catboost
+
+    return estimator_of_catboost(catboost.CatBoost().load_model(blob=model), model)
+
+
 class _Booster:
     """What both kinds of boosters share; what they hold is the text or bytes that the package would write."""
 
@@ -234,6 +249,10 @@ class _Booster:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"package": self.trees.package, "model": self.trees.state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read the model again, as unpickling and copying do."""
+        self.__dict__.update(vars(_read_again(state["package"], state["model"])))
 
     def _asked(self, rows: Any) -> NDArray[np.float64]:
         return self.trees.ask(self.trees.laid_out(rows))
