@@ -309,7 +309,9 @@ def test_a_parquet_file_that_cannot_be_read(tmp_path: Path, content: bytes | Non
 
 
 def test_a_table_needs_a_target(tmp_path: Path):
-    with pytest.raises(BadInput, match=r"^target of load must be the name of a column of .*mine\.csv; got None\. Set"):
+    with pytest.raises(
+        BadInput, match=r"^target of the data must be the name of a column of .*mine\.csv; got None\. Set"
+    ):
         load(written(tmp_path, table()))
 
 

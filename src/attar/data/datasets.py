@@ -117,7 +117,7 @@ def load(
     if table and target is None:
         raise must(
             "target",
-            "load",
+            "the data",
             f"the name of a column of {text}",
             None,
             "Set data.target (target in Python) to the one that holds what is to be predicted",

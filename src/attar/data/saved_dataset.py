@@ -222,7 +222,7 @@ def _targets(name: str, saved: _Saved, target: str | Sequence[str] | None) -> li
             labels = [str(one) for one in ("label", "labels") if one in names][:1]
         if not labels:
             rule = f"the name of a column of {name}"
-            raise must("target", "load", rule, None, f"Say which one holds the labels: {', '.join(names[:10])}")
+            raise must("target", "the data", rule, None, f"Say which one holds the labels: {', '.join(names[:10])}")
         return labels
     chosen = [target] if isinstance(target, str) else list(target)
     for one in chosen:

@@ -86,8 +86,7 @@ class Report:
             lines.append(f"against the truth: mimic {_as_text(self.mimic)}; teacher{seen} {_as_text(self.teacher)}")
         description = f"{self.synthetic_rows:,} synthetic rows from {self.rows - self.validation_rows:,} real ones"
         if self.p is not None and self.s is not None:
-            how = "tuned" if self.trials else "given"
-            description += f", p = {self.p:g} and s = {self.s:g} ({how})"
+            description += f", p = {self.p:g} and s = {self.s:g}{' (tuned)' if self.trials else ''}"
         if self.labels:
             description += f", labels as {self.labels:.0%} of what real rows teach"
         if self.temperature != 1:
