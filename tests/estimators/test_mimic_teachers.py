@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from attar.errors import BadInput
 from attar.estimators.mimic import Mimic
@@ -114,6 +116,14 @@ def test_other_columns_than_it_was_fitted_on_are_told():
         BadInput, match=r"those that the estimator was fitted on; got \['size'\] beside them, \['width'\]"
     ):
         as_teacher(Predictor(), columns=Columns.infer(FRAME.rename(columns={"width": "size"})))
+
+
+def test_what_knows_no_columns_is_asked_about_frames_as_they_are():
+    """As a model file that `as_teacher` has read without columns."""
+    first = make_column_transformer((OneHotEncoder(), ["color"]), ("passthrough", ["width"]))
+    pipeline = make_pipeline(first, LogisticRegression()).fit(FRAME, HIGH)
+    found = [Mimic(one, **BRIEF).fit(FRAME).predict_proba(FRAME) for one in (EstimatorTeacher(pipeline), pipeline)]
+    np.testing.assert_array_equal(*found)
 
 
 OF_FEW_ROWS = '''

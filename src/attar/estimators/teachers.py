@@ -196,6 +196,8 @@ def _of_encoded(
     origin: npt.NDArray[np.float64] | None,
 ) -> Teacher:
     """What `wrapped` gives for any number of rows."""
+    if isinstance(teacher, EstimatorTeacher) and teacher.columns is None and teacher.decode and is_frame(like):
+        teacher = teacher.estimator  # it knows no codes, and frames by the names of their columns
     if is_attars(teacher):
         return _ordered(teacher, classes, columns)
     estimator = DecodingEstimator(teacher, columns, like) if is_frame(like) else teacher
