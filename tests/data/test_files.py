@@ -177,7 +177,11 @@ def test_shares_and_seed_and_filters_reach_the_loader(tmp_path: Path):
             {"target": "kind"},
             r"target column 'kind' of mine\.csv must be of two or more classes; got only 'yes'",
         ),
-        ({"kind": [None] * ROWS}, {"target": "kind"}, r"target column 'kind' of mine\.csv must be .*; got no values"),
+        (
+            {"kind": [None] * ROWS},
+            {"target": "kind"},
+            r"target column 'kind' of mine\.csv must be of two or .*; got no values",
+        ),
         (
             {"kind": ["yes"] * (ROWS - 1) + [None]},
             {"target": "kind"},
@@ -785,3 +789,13 @@ def test_rows_of_separators_and_dashes_are_left_out_and_counted(tmp_path: Path, 
     dataset = load(path, target="y", nominal=["a"], test=2, validation=2)
     assert sum(map(len, dataset.splits().values())) == 41 and dataset.unlabeled == 0
     assert caplog.messages[:1] == ["5 rows of sheet.csv hold nothing but separators or dashes, and are left out"]
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [('{"a":1}', "no row below its first line"), ("\n\n", "empty lines alone"), ("", "empty lines alone")],
+)
+def test_files_without_rows(tmp_path: Path, text: str, got: str):
+    (tmp_path / "it.csv").write_text(text)
+    with pytest.raises(CorruptFile, match=f"^it.csv must be a CSV file .*; got: {got}. Write it again"):
+        load(tmp_path / "it.csv", target="y")

@@ -257,7 +257,9 @@ def _parsed(path: Path, content: bytes, separator: str, types: Mapping[str, Any]
             ),
         )
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _uneven(path, content, separator) or corrupt(path, RULE, error) from error
+        rows = content.strip()
+        found = error if b"\n" in rows else ValueError("no row below its first line" if rows else "empty lines alone")
+        raise _uneven(path, content, separator) or corrupt(path, RULE, found) from error
     # A time of day, such as 14:30, is no type of a column: it stays the text that it is in the file.
     times = {field.name: pa.string() for field in table.schema if pa.types.is_time(field.type)}
     return _parsed(path, content, separator, {**types, **times}, names) if times else table

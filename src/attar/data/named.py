@@ -20,6 +20,7 @@ _REMEDIES = {
     **dict.fromkeys((".gz", ".bz2", ".xz", ".zst", ".zip"), "Unpack it"),
     **dict.fromkeys((".txt", ".data", ".dat"), "If it is a table of texts, rename it to .csv"),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "Save its sheet as .csv"),
+    ".arff": "Read it with scipy.io.arff and save it as .csv",
     **dict.fromkeys((".pq", ".parq"), "If it is in Parquet, rename it to .parquet"),
 }
 """What to do about files of other endings."""

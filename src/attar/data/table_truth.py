@@ -178,9 +178,11 @@ def _target(name: str, table: Any, target: str) -> tuple[tuple[Any, ...], np.nda
         return column.nominals()
     numbers = column.numbers()
     there = ~np.isnan(numbers)
-    if not there.any() or (numbers[there] != np.rint(numbers[there])).any():
-        rule = "classes: strings, whole numbers or bools"
-        got = Words("numbers with a fraction" if there.any() else "no values")
+    if not there.any():
+        remedy = "Name another column, or write what is known of some rows into it"
+        raise must(f"target column {target!r}", name, "of two or more classes", Words("no values"), remedy)
+    if (numbers[there] != np.rint(numbers[there])).any():
+        rule, got = "classes: strings, whole numbers or bools", Words("numbers with a fraction")
         remedy = 'Name the column with the classes, or set data.task = "regression" (task in Python) to predict numbers'
         raise must(f"target column {target!r}", name, rule, got, remedy)
     codes = np.full(len(numbers), -1, np.int64)
