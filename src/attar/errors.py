@@ -193,20 +193,25 @@ def near(name: str, valid: Iterable[str]) -> str:
         "Did you mean 'learning_rate'?"
         >>> near("x", ["temperature", "weight"])
         "Choose from 'temperature', 'weight'"
-        >>> near("Weight", ["temperature", "weight"])
-        "Did you mean 'weight'?"
+        >>> near("Weight", ["temperature", "weight"]), near("temp", ["temperature_of_it", "weight"])
+        ("Did you mean 'weight'?", "Did you mean 'temperature_of_it'?")
     """
     choices = sorted(valid)
     close = [one for one in choices if name.lower() in _ELSEWHERE.get(one, ())]
     lowered = name[:100].strip().casefold()
     close = close or [one for one in choices if one.strip().casefold() == lowered][:2]
     close = close or difflib.get_close_matches(name[:100], choices, n=2)
+    if not close and len(lowered) >= _ENOUGH_OF_A_NAME:
+        close = sorted((one for one in choices if one.casefold().startswith(lowered)), key=len)[:1]
     if close:
         return f"Did you mean {' or '.join(map(repr, close))}?"
     left = len(choices) - _LISTED
     more = f", ... ({left} more)" if left > 0 else ""
     return f"Choose from {', '.join(map(repr, choices[:_LISTED]))}{more}"
 
+
+_ENOUGH_OF_A_NAME = 4
+"""Letters with which a name begins that mean it."""
 
 _LISTED = 40
 """Names that a remedy lists, at most: a table may have thousands of columns."""
@@ -234,7 +239,6 @@ _ELSEWHERE = {
     "latency": ("time", "speed", "latency_ms", "max_latency", "faster"),
     "memory": ("ram", "peak_memory", "max_memory", "memory_bytes"),
     "macs": ("flops", "mac", "multiply_adds", "madds", "max_macs"),
-    "onnxruntime": ("onnx", "ort"),
     "hidden": ("hidden_sizes", "hidden_layer_sizes", "layers"),
 }
 """What other libraries call some of our parameters."""

@@ -318,7 +318,11 @@ CASES: list[Case] = [
     ("not text", lambda p: ["compress", p.file("x.toml", b"\xff\xfe\0")], ("must be a TOML file",)),
     ("a folder as recipe", lambda p: ["compress", str(p.path)], ("is a folder", "attar copy digits")),
     ("a folder with a recipe", lambda p: ["compress", (p.compress(), str(p.path))[1]], ("It holds 'recipe.toml'",)),
-    ("data as recipe", lambda p: ["compress", p.file("x.csv")], ("x.csv is data", "--teacher big.onnx", "data.target=COLUMN")),
+    (
+        "data as recipe",
+        lambda p: ["compress", p.file("x.csv")],
+        ("x.csv is data", "--teacher big.onnx", "data.target=COLUMN"),
+    ),
     ("a model as recipe", lambda p: ["compress", p.file("x.onnx")], ("x.onnx is a model", "teacher.onnx")),
     (
         "a typo in a path",

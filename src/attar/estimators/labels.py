@@ -58,7 +58,7 @@ def _check_as_many(given: Any, rows: Any) -> None:
         BadInput: If there is not.
     """
     try:
-        found, count = np.shape(given), int(rows.shape[0])
+        found, count = np.shape(given if hasattr(given, "shape") else np.asarray(given)), int(rows.shape[0])
     except ValueError:  # lists of different lengths, which scikit-learn finds better words for
         return
     if found[:1] != (count,):

@@ -86,7 +86,7 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         refuse_records(given)
     if isinstance(given, np.ma.MaskedArray):
         given = unmasked(given)
-    shape = np.shape(given)
+    shape = getattr(given, "shape", ())  # what is only an array once it is asked is told by scikit-learn
     if len(shape) > 2:
         raise must("X", type(estimator).__name__, "[rows, columns]", shape, "Lay each row flat: X.reshape(len(X), -1)")
     if shape[:1] == (0,) or (len(shape) == 2 and shape[1]):
