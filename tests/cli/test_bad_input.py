@@ -395,6 +395,11 @@ CASES: list[Case] = [
     ("deep keys in --set", lambda p: p.compress(None, "--set", "a." * 5000 + "b=1"), ("--set", "at most 32 keys")),
     ("a surrogate", lambda p: ["compress", "\udcff.toml"], ("no UTF-8", "\\udcff.toml")),
     ("NUL", lambda p: ["compress", "a\0.toml"], ("NUL",)),
+    (
+        "a long path in place of a verb",
+        lambda p: ["a" * 5000],
+        ("An argument of the command line", "too long (5,000 characters)"),
+    ),
     ("a long path", lambda p: ["compress", "a" * 5000], ("too long (5,000 characters)",)),
     ("a long folder", lambda p: p.compress(None, "--out", "a" * 5000), ("too long (5,000 characters)",)),
     ("a long file of a study", lambda p: ["study", "a" * 5000 + ".toml"], ("too long",)),

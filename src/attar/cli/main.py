@@ -206,10 +206,6 @@ def _usable(arguments: list[str]) -> None:
     from attar.errors import BadInput, shown
     from attar.recipes.files import no_text, too_long
 
-    if arguments and arguments[0] not in {one.name for one in app.registered_commands} and Path(arguments[0]).is_file():
-        raise BadInput(
-            f"{shown(arguments[0], 60)} is a file, and a command begins with a verb. Write attar compress before it."
-        )
     for word in arguments:
         name, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if name and not equals:
@@ -217,3 +213,7 @@ def _usable(arguments: list[str]) -> None:
         # What stands behind a = need not be a path.
         if (why := no_text(value) or (None if "=" in word else too_long(value))) is not None:
             raise BadInput(f"An argument of the command line {why}; got {shown(word, 60)}. Name another.")
+    if arguments and arguments[0] not in {one.name for one in app.registered_commands} and Path(arguments[0]).is_file():
+        raise BadInput(
+            f"{shown(arguments[0], 60)} is a file, and a command begins with a verb. Write attar compress before it."
+        )
