@@ -25,7 +25,7 @@ def as_labels(given: Any, rows: Any) -> npt.NDArray[Any]:
         ValueError: If they are not one class per row, or are the values of a regression.
     """
     _check_as_many(given, rows)
-    _refuse_times(given, "classes", "Make them texts with astype(str)")
+    _refuse_times_and_complex(given, "classes", "Make them texts with astype(str)")
     labels: npt.NDArray[Any] = column_or_1d(_in_numpy_types(given), warn=True)
     if labels.dtype.kind == "O":
         _refuse_unsortable(labels)
@@ -87,7 +87,7 @@ def _refuse_where(wrong: npt.NDArray[np.bool_], given: npt.NDArray[Any], rule: s
     raise must("y", "Mimic.fit", rule, Words(f"{as_python(given[place])!r} {where}{others}"), remedy)
 
 
-def _refuse_times(given: Any, rule: str, remedy: str) -> None:
+def _refuse_times_and_complex(given: Any, rule: str, remedy: str) -> None:
     """See that labels are not complex, nor dates or spans of time, whose numbers are of the unit they are stored in.
 
     Raises:
@@ -193,7 +193,7 @@ def as_values(given: Any, rows: Any, *, several: bool) -> npt.NDArray[np.float64
         ValueError: If they are not one number (or one list of them) per row.
     """
     _check_as_many(given, rows)
-    _refuse_times(given, "numbers", "Give the days or seconds that they are")
+    _refuse_times_and_complex(given, "numbers", "Give the days or seconds that they are")
     given = unmasked(given) if isinstance(given, np.ma.MaskedArray) else given
     texts = np.asarray(given) if not hasattr(given, "toarray") else None
     if texts is not None and texts.dtype.kind in "OUS":
