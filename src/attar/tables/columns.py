@@ -291,12 +291,12 @@ class Columns(Sequence[Column]):
 
     def _lacking(self, missing: Sequence[str], names: Sequence[str]) -> BadInput:
         """The error for rows whose columns are called otherwise, by what may have happened to them."""
-        close = near(missing[0], names)
         if list(self.names) == by_place(len(self)):
             remedy = f"The columns were read off an array, which has no names: give an array of {len(self)} columns."
         elif len(missing) == len(names) == len(self):
             remedy = "If they are the same columns, in the same order, give them these names."
         elif len(missing) == 1:
+            close = near(missing[0], names)
             remedy = close if close.endswith("?") else f"Add {missing[0]!r}, with None where it is not known."
         else:
             remedy = "Add them, with None where a value is not known."
