@@ -125,15 +125,19 @@ def as_share(given: object) -> str:
     """What to write for a share of 1 that is given in percent; empty for what is none.
 
     Example:
-        >>> as_share(20), as_share(0.2), as_share("12.5 %"), as_share((80, 20)), as_share(250)
+        >>> as_share(20), as_share(0.2), as_share("12.5 %"), as_share(1.5), as_share(250)
         ('Write 0.2 for 20%', '', 'Write 0.125 for 12.5%', '', '')
     """
     if isinstance(given, str):
         found = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,9})?)\s*%\s*", given, re.ASCII)
         percent = float(found[1]) if found else 0.0
     else:
-        percent = float(given) if isinstance(given, int | float) and 1 < given < 100 else 0.0
+        percent = float(given) if isinstance(given, int | float) and _LEAST_PERCENT <= given < 100 else 0.0
     return f"Write {percent / 100:.12g} for {percent:.12g}%" if percent else ""
+
+
+_LEAST_PERCENT = 5
+"""A number that is meant in percent; what is smaller is rather a slip."""
 
 
 def _as_written(kind: str, given: object) -> str:

@@ -387,7 +387,6 @@ class TestFromArrays:
         given = {"x": arrays()["x_train"], "y": arrays()["y_train"]}
         remedies = {
             0.001: "Give more examples, or write 1 for one of them",
-            1.5: "Write 0.015 for 1.5%",
             40: "Write 0.4 for 40%",
         }
         remedy = re.escape(f"{remedies.get(share, 'Use 0.1 for a tenth')}.")

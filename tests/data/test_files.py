@@ -785,10 +785,10 @@ def test_a_number_that_is_infinite_is_named_by_its_row_in_the_file(tmp_path: Pat
 def test_rows_of_separators_and_dashes_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     path = tmp_path / "sheet.csv"
     rows = [f"{row},{row % 2}" for row in range(40)]
-    path.write_text("\n".join([",", "a,y", *rows[:20], "---,---", ",", " , ", *rows[20:], '"x', "--", 'z",1', "-,-"]))
+    path.write_text("\n".join([",", "a,y", *rows[:20], "---,---", ",", " , ", *rows[20:], '"x', "--", 'z",1', "==,__"]))
     dataset = load(path, target="y", nominal=["a"], test=2, validation=2)
     assert sum(map(len, dataset.splits().values())) == 41 and dataset.unlabeled == 0
-    assert caplog.messages[:1] == ["5 rows of sheet.csv hold nothing but separators or dashes, and are left out"]
+    assert caplog.messages[:1] == ["5 rows of sheet.csv hold nothing but separators or rules, and are left out"]
 
 
 @pytest.mark.parametrize(

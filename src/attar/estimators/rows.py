@@ -86,7 +86,8 @@ def as_rows(given: Any, estimator: object, *, least: int = 1) -> Any:
         refuse_records(given)
     if isinstance(given, np.ma.MaskedArray):
         given = unmasked(given)
-    shape = getattr(given, "shape", ())  # what is only an array once it is asked is told by scikit-learn
+    # What becomes an array only once it is asked tells no shape, and scikit-learn checks it.
+    shape: tuple[int, ...] = getattr(given, "shape", ())
     if len(shape) > 2:
         raise must("X", type(estimator).__name__, "[rows, columns]", shape, "Lay each row flat: X.reshape(len(X), -1)")
     if shape[:1] == (0,) or (len(shape) == 2 and shape[1]):
