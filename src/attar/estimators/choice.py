@@ -111,8 +111,8 @@ def chosen(plan: Plan, teacher: Any, given: Given, *, progress: Progress = silen
                 break
             candidate = pending.pop(0)
             of_labels_alone = candidate.labels == 1 and candidate.rows == 0
-            rival = best().score if found else None
-            score = trials.score(candidate, brief=not of_labels_alone, best=rival)
+            best_before = best().score if found else None
+            score = trials.score(candidate, brief=not of_labels_alone, best=best_before)
             found.append(Candidate(plan=candidate, score=score))
             advance(1)
             if len(found) == len(first):

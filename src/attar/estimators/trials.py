@@ -34,9 +34,12 @@ log = logging.getLogger(__name__)
 MOST = 10_000
 """Real rows that are used for it at most."""
 
-STEPS, STEPS_ALONE, SYNTHETIC, SYNTHETIC_AT_LENGTH = 500, 400, 5_000, 20_000
-"""Of a candidate's training, at most: steps with synthetic rows, and without; those rows, of a brief training, and of
-one that is as long as it will be: to ask a large teacher about more takes longer than all trainings."""
+STEPS, STEPS_ALONE = 500, 400
+"""Steps of a candidate's brief training, at most: with synthetic rows, and without."""
+
+SYNTHETIC, SYNTHETIC_AT_LENGTH = 5_000, 20_000
+"""Synthetic rows of a brief training, at most, and of one that is as long as it will be: to ask a large teacher about
+more takes longer than all trainings."""
 
 SHARE, FOLDS, MANY = 0.2, 2, 2_000
 """Share of the rows that are held out, and how often others are: once of many rows."""
@@ -87,10 +90,11 @@ class Score:
         temperature: What the outputs were divided by.
         loss: Mean loss then, as `attar.estimators.judging.cooled_losses` has it.
         errors: Share of errors; of values the loss again.
-        losses: ``[rows]``, of which ``loss`` is the mean.
+        losses: ``[rows]`` of the folds on which it was tried.
         weights: ``[rows]``, what each counts; None for 1.
         answers: ``[rows, outputs]``.
-        complete: Whether it was tried on all folds, and not only on the first ones, where it was worse.
+        complete: Whether it was tried on all folds, and not only on the first ones, where it was worse: its loss and
+            errors are then those of the best and as much more as on these.
     """
 
     temperature: float
